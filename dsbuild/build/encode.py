@@ -1,10 +1,9 @@
 """Turn one sample into one record: the core of every build.
 
-Only this module reads a sample's files and adds its key to an error.
+Only this module reads a sample's files.
 """
 
-import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +15,8 @@ from dsbuild.build.planes import Aligned, fitted
 from dsbuild.build.recipe import Recipe
 from dsbuild.build.rejected import NOTHING as NOTHING
 from dsbuild.build.rejected import Rejected as Rejected
-from dsbuild.errors import ImageError, MachineError, NoFileError, StorageError
+from dsbuild.build.rejected import named as named
+from dsbuild.errors import ImageError, NoFileError, StorageError
 from dsbuild.format import example
 from dsbuild.format.manifest import Statistics
 from dsbuild.images import labels, lossless
@@ -27,6 +27,7 @@ from dsbuild.layouts.sample import Part, Slice
 # Kinds of samples with a missing file.
 MISSING = ("image-missing", "label-missing", "plane-missing")
 _TROUBLE = (StorageError, OSError, MemoryError)
+Check = Callable[[bytes, images.Header, int], None]  # as images.check
 
 
 class Loaded(NamedTuple):
@@ -71,8 +72,14 @@ def paths(samples: Iterable[Sample], root: str) -> Iterator[str]:
             yield storage.join(root, path)
 
 
-def load(sample: Sample, root: str, recipe: Recipe, read: storage.Read = storage.read) -> Loaded:
-    """Read and check a sample's files.
+def load(
+    sample: Sample,
+    root: str,
+    recipe: Recipe,
+    read: storage.Read = storage.read,
+    check: Check = images.check,
+) -> Loaded:
+    """Read and check a sample's files; `check` is told photos that only have to decode.
 
     Raises Rejected if the sample is bad, that is, a file is missing or not what it should be. Other
     errors, such as those of a disk, are raised as by `named`, and never make a sample bad.
@@ -87,7 +94,7 @@ def load(sample: Sample, root: str, recipe: Recipe, read: storage.Read = storage
         if unnamed:
             raise ImageError(unnamed, kind="names")
         image = admit(_read(read, storage.join(root, file), sources, 0), recipe.policy)
-        pixels = _pixels(image, recipe)
+        pixels = _pixels(image, recipe, check)
         label: dict[str, Any] = {}
         planes: dict[str, np.ndarray] = {}
         read_as: labels.Label | None = None
@@ -115,33 +122,6 @@ def load(sample: Sample, root: str, recipe: Recipe, read: storage.Read = storage
             raise error
     colours, mapped = (read_as.colours, read_as.mapped) if read_as else ({}, False)
     return Loaded(image, pixels, label, planes, counts, tuple(sources), colours, mapped, aligned)
-
-
-@contextlib.contextmanager
-def named(sample: Sample, path: str = "") -> Iterator[None]:
-    """Name sample and file in errors that are not the sample's fault; the build can be resumed.
-
-    `path` is the current file, if any. Raises StorageError, or MachineError if out of memory.
-    """
-    start = f"sample {sample.key}: "
-    where = f"{start}{path}: " if path else start
-    try:
-        yield
-    except StorageError as error:
-        text = str(error)
-        if text.startswith(start):
-            raise
-        raise StorageError((start if path in text else where) + text) from error
-    except OSError as error:
-        raise StorageError(
-            f"{where}the system failed while it was worked on: {error.strerror or error}; "
-            "finished shards are kept: run the same command again"
-        ) from error
-    except MemoryError as error:
-        raise MachineError(
-            f"{where}memory ran out while it was worked on; use fewer --workers or a machine with "
-            "more memory; finished shards are kept: run the same command again"
-        ) from error
 
 
 def _rejected(
@@ -185,9 +165,15 @@ def _rejected(
     return Rejected(message, sample.key, file, kind, reason, tuple(sources))
 
 
-def encode(sample: Sample, root: str, recipe: Recipe, read: storage.Read = storage.read) -> Encoded:
-    """Read a sample's files and return its record; raise as `load` does."""
-    loaded = load(sample, root, recipe, read)
+def encode(
+    sample: Sample,
+    root: str,
+    recipe: Recipe,
+    read: storage.Read = storage.read,
+    check: Check = images.check,
+) -> Encoded:
+    """Read a sample's files and return its record; check them and raise as `load` does."""
+    loaded = load(sample, root, recipe, read, check)
     with named(sample, storage.join(root, sample.image)):
         return encoded(sample, loaded, recipe)
 
@@ -237,14 +223,14 @@ def _read(read: storage.Read, path: str, sources: list[int | None], at: int) -> 
     return data
 
 
-def _pixels(image: Admitted, recipe: Recipe) -> np.ndarray | None:
+def _pixels(image: Admitted, recipe: Recipe, check: Check) -> np.ndarray | None:
     """Return the pixels of an image if an extra needs them; otherwise check that it decodes."""
     if image.pixels is not None:
         return None
     if recipe.roles("image"):
         return images.decode(image.data, image.head, strict=True)
     if recipe.verify == "full" and not image.changes:
-        images.check(image.data, image.head, recipe.policy.depth)
+        check(image.data, image.head, recipe.policy.depth)
     return None
 
 

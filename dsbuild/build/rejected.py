@@ -1,6 +1,10 @@
-"""The errors of samples that cannot become records."""
+"""The errors of samples that cannot become records, and of machines that failed meanwhile."""
 
-from dsbuild.errors import SampleError
+import contextlib
+from collections.abc import Iterator
+
+from dsbuild.errors import MachineError, SampleError, StorageError
+from dsbuild.layouts import Sample
 
 NOTHING = (None, None, None)
 
@@ -23,6 +27,33 @@ class Rejected(SampleError):
         super().__init__(message)
         self.key, self.file, self.kind, self.reason = key, file, kind, reason
         self.sources = sources
+
+
+@contextlib.contextmanager
+def named(sample: Sample, path: str = "") -> Iterator[None]:
+    """Name sample and file in errors that are not the sample's fault; the build can be resumed.
+
+    `path` is the current file, if any. Raises StorageError, or MachineError if out of memory.
+    """
+    start = f"sample {sample.key}: "
+    where = f"{start}{path}: " if path else start
+    try:
+        yield
+    except StorageError as error:
+        text = str(error)
+        if text.startswith(start):
+            raise
+        raise StorageError((start if path in text else where) + text) from error
+    except OSError as error:
+        raise StorageError(
+            f"{where}the system failed while it was worked on: {error.strerror or error}; "
+            "finished shards are kept: run the same command again"
+        ) from error
+    except MemoryError as error:
+        raise MachineError(
+            f"{where}memory ran out while it was worked on; use fewer --workers or a machine with "
+            "more memory; finished shards are kept: run the same command again"
+        ) from error
 
 
 def none_left(split: str, count: int, first: str) -> SampleError:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from dsbuild import extras, images, storage
-from dsbuild.build import encode, palettes, seen, slices, tiles
+from dsbuild.build import batched, encode, palettes, seen, slices
 from dsbuild.build.plan import ShardPlan
 from dsbuild.build.recipe import Recipe
 from dsbuild.build.seen import Packed
@@ -45,10 +45,11 @@ def write_shard(
         ):
             writer = tfrecord.Writer(file)
             with writer.behind():
-                for sample in slices.ahead(shard.samples):
+                ahead = slices.ahead(shard.samples)
+                for sample, records in batched.records(ahead, shard.root, shard.recipe, read):
                     size = 0
                     try:
-                        for encoded in tiles.records(sample, shard.root, shard.recipe, read):
+                        for encoded in records:
                             writer.write(encoded.record)
                             size += len(encoded.record)
                             statistics += encoded.statistics

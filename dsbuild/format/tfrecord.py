@@ -148,9 +148,11 @@ def framed(
     frame: bytes, path: str, number: int, offset: int, size: int, check: bool = True
 ) -> Record:
     """Return the record of a frame that was read; otherwise like `one`."""
-    if not check and len(frame) == size:
-        return Record(number, offset, frame[12:-4])
-    data, problem, length = _frame(io.BytesIO(frame), size)
+    if len(frame) == size <= _LARGEST:
+        data, crc = frame[12:-4], int.from_bytes(frame[-4:], "little")
+        if not check or (_length(frame[:12]) == size and masked_crc(data) == crc):
+            return Record(number, offset, data)
+    data, problem, length = _frame(io.BytesIO(frame), size)  # which says what is wrong
     if not problem and length != size:
         problem = f"found a record of {length:,} bytes, expected {size:,} by the index; repair it"
     return whole(Record(number, offset, data, problem), path)
@@ -261,7 +263,6 @@ def _frame(file: BinaryIO, left: int) -> tuple[bytes, str, int | None]:
 
     The size is None if it is not known.
     """
-    # The fast path makes no closure and few calls: a record takes some microseconds.
     head = file.read(12)
     if len(head) < 12:
         if not head and isinstance(file, packed.Stream):
@@ -287,8 +288,7 @@ def _frame(file: BinaryIO, left: int) -> tuple[bytes, str, int | None]:
         file.seek(length + 4, os.SEEK_CUR)
         problem = f"found a record of {length:,} bytes, which protobuf does not read"
         return b"", f"{problem}; build it again", size
-    data = file.read(length)
-    tail = file.read(4)
+    data, tail = file.read(length), file.read(4)
     if len(data) + len(tail) < length + 4:
         inside = isinstance(file, packed.Stream)
         return b"", packed.CUT_INSIDE if inside else "the file shrank while it was read", None

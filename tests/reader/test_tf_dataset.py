@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -288,12 +289,19 @@ def test_every_number_is_there_in_windows_over_shuffled_blocks(blocks, window, s
             at += len(part)
 
 
-@given(BLOCKS, st.integers(1, 40), st.integers(0, 1 << 64), st.sampled_from([None, 0, 5]))
+@given(
+    BLOCKS,
+    st.integers(1, 40),
+    st.integers(0, 1 << 64),
+    st.sampled_from([None, 0, 5]),
+    st.sampled_from([1, 3, 1024]),
+)
 @settings(deadline=None, max_examples=5)
-def test_portable_datasets_have_the_same_order(blocks, window, seed, start):
+def test_portable_datasets_have_the_same_order(blocks, window, seed, start, part):
     asked = {"repeat": 3, "start": start or 0, "seed": None if start is None else seed}
     run = order.Run(blocks, window=window, index=1, count=2, **asked)
-    one, other = (list(run.numbers(portable).as_numpy_iterator()) for portable in (False, True))
+    with mock.patch.object(order, "_PART", part):
+        one, other = (list(run.numbers(portable).as_numpy_iterator()) for portable in (False, True))
     assert one == other
 
 

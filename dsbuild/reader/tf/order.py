@@ -16,6 +16,8 @@ import tensorflow as tf
 from dsbuild.reader.tf.python import call, plain
 
 _CHUNK = 16  # numbers that are computed at a time if nothing else is done with them
+_PART = 1024  # of a share, numbers that Python computes at a time
+_WINDOWS = 16  # as long as these
 Shuffled = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 """An epoch, its blocks in their order, and the place after each: int64 (), (b,), (b,)."""
 
@@ -79,7 +81,7 @@ class Run:
         """Return a function from what `places` has to numbers, int64 (n,), for Python.
 
         It remembers the blocks of the last epochs, since shuffling takes long even for few, and
-        the chance of the last windows.
+        the numbers of the last parts, since a call of TensorFlow takes as long for 1 as for 1,000.
         """
         if self.seed is None:
             return lambda _, places: places
@@ -90,23 +92,34 @@ class Run:
             _, order, stops = self._blocks(tf.constant(epoch, tf.int64))
             return order.numpy(), stops.numpy()
 
-        @functools.lru_cache(64)
-        def chance(epoch: int, first: int) -> tf.Tensor:
-            return self._mixed(tf.constant(epoch, tf.int64), tf.constant(first, tf.int64))
+        def shuffled(epoch: int, first: int, places: np.ndarray) -> np.ndarray:
+            last = tf.constant(min(total - first, size) - 1, tf.int64)
+            mixed = self._mixed(tf.constant(epoch, tf.int64), tf.constant(first, tf.int64))
+            found = tf.random.experimental.index_shuffle(places - first, mixed, last)
+            inside: np.ndarray = found.numpy()
+            return first + inside
+
+        @functools.lru_cache(16)
+        def part(epoch: int, number: int, rest: int) -> np.ndarray:
+            places = np.arange(number * step + rest, min((number + 1) * step, total), self.count)
+            with tf.device("CPU:0"):
+                windows = np.split(places, np.flatnonzero(np.diff(places // size)) + 1)
+                each = [shuffled(epoch, int(one[0]) // size * size, one) for one in windows]
+                order, stops = blocks(epoch)
+            at = np.concatenate(each)
+            block = np.searchsorted(stops, at, "right")
+            found: np.ndarray = ends[order[block]] - (stops[block] - at)
+            return found
+
+        # Of short windows, each of which takes a call, a part has only some.
+        step = min(_PART, _WINDOWS * size) * self.count
 
         def numbers(epochs: np.ndarray, places: np.ndarray) -> np.ndarray:
-            firsts, found = places // size * size, np.empty_like(places)
-            for epoch, first in set(zip(epochs.tolist(), firsts.tolist(), strict=True)):
-                here = (epochs == epoch) & (firsts == first)
-                last = min(total - first, size) - 1
-                with tf.device("CPU:0"):
-                    mixed, (order, stops) = chance(epoch, first), blocks(epoch)
-                    shuffled = tf.random.experimental.index_shuffle(
-                        places[here] - first, mixed, tf.constant(last, tf.int64)
-                    )
-                at = first + shuffled.numpy()
-                block = np.searchsorted(stops, at, "right")
-                found[here] = ends[order[block]] - (stops[block] - at)
+            asked = np.stack((epochs, places // step, places % self.count), 1)
+            found = np.empty_like(places)
+            for one in set(map(tuple, asked.tolist())):
+                here = (asked == one).all(1)
+                found[here] = part(*one)[places[here] % step // self.count]
             return found
 
         return numbers
