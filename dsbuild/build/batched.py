@@ -15,7 +15,7 @@ from dsbuild.errors import ImageError
 from dsbuild.images import Header
 from dsbuild.layouts import Sample
 
-_SAMPLES = 32  # whose photos are decoded together: more gain nothing
+_SAMPLES = 32  # whose photos are decoded together: more take memory and gain little
 _BYTES = 1 << 22  # of their records, after which no more are taken
 
 
@@ -32,7 +32,7 @@ def records(
 ) -> Iterator[tuple[Sample, Iterator[Encoded]]]:
     """Yield each sample with its records, as `tiles.records` yields them, or raises an error."""
     if recipe.verify != "full" or recipe.policy.tile is not None or recipe.roles("image"):
-        for sample in samples:  # whose photos are not decoded, or needed decoded
+        for sample in samples:  # nothing is decoded, or the pixels are needed at once
             yield sample, tiles.records(sample, root, recipe, read)
         return
     held: list[_Held] = []

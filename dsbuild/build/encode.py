@@ -79,7 +79,7 @@ def load(
     read: storage.Read = storage.read,
     check: Check = images.check,
 ) -> Loaded:
-    """Read and check a sample's files; `check` is told photos that only have to decode.
+    """Read and check a sample's files; `check` gets the image if its pixels are not needed.
 
     Raises Rejected if the sample is bad, that is, a file is missing or not what it should be. Other
     errors, such as those of a disk, are raised as by `named`, and never make a sample bad.

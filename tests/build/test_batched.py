@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from dsbuild import errors, images, storage
 from dsbuild.build import batched, encode
+from dsbuild.build.image_policy import Policy
 from dsbuild.errors import MachineError, StorageError
 from dsbuild.layouts import Sample
 from tests.support import fakes
@@ -129,8 +130,6 @@ def test_memory_that_runs_out_while_photos_are_decoded_is_no_bad_sample(voc, out
 
 @pytest.mark.parametrize("tile", [None, 32])
 def test_samples_whose_pixels_are_needed_are_made_one_by_one(voc, out, tile):
-    from dsbuild.build.image_policy import Policy
-
     samples = [sample_of(f"2007_{number:06d}") for number in range(3)]
     extras, policy = ((), Policy(tile=tile)) if tile else (("laplacian:png16",), None)
     recipe = requested(voc, out, extras=extras, policy=policy).recipe

@@ -86,6 +86,8 @@ class Run:
         if self.seed is None:
             return lambda _, places: places
         ends, total, size = np.cumsum(self.blocks), self._total, self._window
+        # Of short windows, each of which takes a call, a part has only some.
+        step = min(_PART, _WINDOWS * size) * self.count
 
         @functools.lru_cache(4)
         def blocks(epoch: int) -> tuple[np.ndarray, np.ndarray]:
@@ -110,9 +112,6 @@ class Run:
             block = np.searchsorted(stops, at, "right")
             found: np.ndarray = ends[order[block]] - (stops[block] - at)
             return found
-
-        # Of short windows, each of which takes a call, a part has only some.
-        step = min(_PART, _WINDOWS * size) * self.count
 
         def numbers(epochs: np.ndarray, places: np.ndarray) -> np.ndarray:
             asked = np.stack((epochs, places // step, places % self.count), 1)
