@@ -111,7 +111,7 @@ bench: $(TEST) ## Measure speed and memory; bench/README.md has the results
 	$(BIN)/python bench/storage.py
 	$(BIN)/python bench/scale.py
 
-bench-quick: $(TEST) ## Print one table of the ratios that matter, in about six minutes
+bench-quick: $(TEST) ## Print one table of the ratios that matter, in four to six minutes
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(BIN)/python bench/quick.py
 

@@ -1,4 +1,4 @@
-"""Print one table of the ratios that matter, with what is reached, in about six minutes.
+"""Print one table of the ratios that matter, with what is reached, in four to six minutes.
 
     python bench/quick.py --source VOCdevkit/VOC2012
 

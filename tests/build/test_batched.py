@@ -1,5 +1,6 @@
 """Samples encoded some at a time become what they become alone, and fail in their order."""
 
+import gc
 import pathlib
 import tempfile
 from unittest import mock
@@ -89,6 +90,16 @@ def test_photos_are_decoded_in_a_row(voc, out, monkeypatch):
     monkeypatch.setattr(batched, "_SAMPLES", 3)
     assert len(list(batched.records(samples, voc, recipe, read))) == 5
     assert calls == ["read"] * 6 + ["photo"] * 3 + ["read"] * 4 + ["photo"] * 2
+
+
+def test_a_record_that_was_taken_is_held_no_longer(voc, out):
+    samples = [sample_of(f"2007_{number:06d}") for number in range(6)]
+    left = []
+    for _, records in batched.records(samples, voc, requested(voc, out).recipe, storage.read):
+        del records
+        gc.collect()
+        left.append(sum(isinstance(one, encode.Encoded) for one in gc.get_objects()))
+    assert left == [6, 5, 4, 3, 2, 1]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import dsbuild
-from dsbuild import images, storage
+from dsbuild import engines, images, storage
 from dsbuild.errors import PlanError, ShardError
 from dsbuild.layouts.classes import Classes
 from dsbuild.reader import records
@@ -630,6 +630,28 @@ def test_a_store_is_asked_for_many_records_at_a_time(built, monkeypatch):
 
     monkeypatch.setattr(storage, "read_part", together)
     assert sorted(names(data)) == sorted(keys(built, "train"))
+    assert several.is_set()
+
+
+def test_more_threads_than_cores_wait_for_a_store(built, monkeypatch):
+    url = "memory://waiting/tf"
+    stores.upload(pathlib.Path(built), url)
+    monkeypatch.setattr(source, "_MOST", 1)
+    monkeypatch.setattr(engines, "cores", lambda: 2)
+    data = dsbuild.tf_dataset(url, "train")
+    assert data.options().threading.private_threadpool_size == 6
+    plain, now, several = storage.read_part, [], threading.Event()
+
+    def together(*place):
+        now.append(place)
+        if len(now) == 4:
+            several.set()
+        several.wait(20)
+        now.remove(place)
+        return plain(*place)
+
+    monkeypatch.setattr(storage, "read_part", together)
+    assert names(data) == keys(built, "train")
     assert several.is_set()
 
 

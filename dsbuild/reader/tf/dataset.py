@@ -146,6 +146,8 @@ def tf_dataset(
     # At the end of an iteration, TensorFlow's tuner often sleeps on until it would tune next, and
     # the iterator waits for it: for seconds after a short epoch, up to a minute after a long one.
     options.autotune.enabled = False
+    if source.waiting:  # TensorFlow has a thread per core, and needs these to decode meanwhile
+        options.threading.private_threadpool_size = parallel + source.waiting
     # Reading a record counts as stateful but has no state, so an iterator can be saved.
     options.experimental_external_state_policy = tf.data.experimental.ExternalStatePolicy.IGNORE
     samples = samples.prefetch(tf.data.AUTOTUNE).with_options(options)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from dsbuild import engines
 from dsbuild.errors import DsbuildError
 from dsbuild.reader.records import Records
 from dsbuild.reader.tf.order import Run
@@ -20,6 +21,7 @@ from dsbuild.reader.tf.python import call, insist, plain
 
 _MOST = 32  # records to read at a time
 _BYTES = 1 << 22  # of them together, on average
+_MORE = 2  # threads that read from a store, beside one per core
 _DAMAGED = (
     ": found bytes that are damaged or do not decode; see TensorFlow's warning above; "
     "`dsbuild validate --level pixels` says more, and `dsbuild repair` fixes it"
@@ -27,7 +29,11 @@ _DAMAGED = (
 
 
 class Source:
-    """The chosen records of some files, by their numbers."""
+    """The chosen records of some files, by their numbers.
+
+    Attributes:
+      waiting: how many threads may wait for a store at a time.
+    """
 
     def __init__(self, records: Records, picks: Any, portable: bool = False) -> None:
         self._records, self._picks = records, np.asarray(picks, np.int64)
@@ -35,7 +41,9 @@ class Source:
         self._indexes = records.indexes()
         size = sum(stamp.size for stamp in records.stamps if stamp) // max(len(records), 1)
         self._chunk = min(max(_BYTES // max(size, 1), 1), _MOST)
-        self._parallel = tf.data.AUTOTUNE
+        # While they wait for a store, their threads do nothing else; on a disk nobody waits.
+        self.waiting = engines.cores() + _MORE if records.remote else 0
+        self._parallel = self.waiting or tf.data.AUTOTUNE
 
     @functools.cached_property
     def _places(self) -> tuple[tf.Tensor, ...]:
