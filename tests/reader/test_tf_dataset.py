@@ -633,13 +633,15 @@ def test_a_store_is_asked_for_many_records_at_a_time(built, monkeypatch):
     assert several.is_set()
 
 
-def test_more_threads_than_cores_wait_for_a_store(built, monkeypatch):
+@pytest.mark.parametrize(("cache", "threads"), [(False, 6), (True, 20), ("decoded", 20)])
+def test_more_threads_than_cores_wait_for_a_store(built, tmp_path, monkeypatch, cache, threads):
     url = "memory://waiting/tf"
     stores.upload(pathlib.Path(built), url)
     monkeypatch.setattr(source, "_MOST", 1)
     monkeypatch.setattr(engines, "cores", lambda: 2)
-    data = dsbuild.tf_dataset(url, "train")
-    assert data.options().threading.private_threadpool_size == 6
+    folder = tmp_path if cache == "decoded" else None
+    data = dsbuild.tf_dataset(url, "train", cache=cache, cache_folder=folder)
+    assert data.options().threading.private_threadpool_size == threads
     plain, now, several = storage.read_part, [], threading.Event()
 
     def together(*place):

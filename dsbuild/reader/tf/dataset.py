@@ -25,6 +25,8 @@ from dsbuild.reader.tf.order import Run
 from dsbuild.reader.tf.python import plain
 from dsbuild.reader.tf.source import Source
 
+_WAITING = 16  # samples that are read from a store at a time, each alone
+
 
 def tf_dataset(
     path: PathLike,
@@ -80,7 +82,8 @@ def tf_dataset(
         order.
       cache_folder: for `decoded`, as in `dsbuild.open`.
       cache_size: for `decoded`, as in `dsbuild.open`.
-      parallel: how many samples to decode at once; by default as many as there are cores.
+      parallel: how many samples to decode at once; by default as many as there are cores, with a
+        cache of records on a store 16.
       deterministic: whether samples keep their order if several are decoded at once.
       portable: whether the dataset works in other processes, such as workers of tf.data's
         service. TensorFlow then reads local files without Python, which takes 0.1 s more per
@@ -140,7 +143,8 @@ def tf_dataset(
         return sample if structure.order is not None else crops.named(sample)
 
     numbers = run.numbers(portable) if where else source.ahead(run, deterministic)
-    parallel = parallel or engines.cores()
+    # A sample for a cache is read alone, so several have to wait for a store at a time.
+    parallel = parallel or (_WAITING if where and source.waiting else engines.cores())
     samples = numbers.map(plain(named), parallel, deterministic)
     options = tf.data.Options()
     # At the end of an iteration, TensorFlow's tuner often sleeps on until it would tune next, and
