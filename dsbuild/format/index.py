@@ -21,11 +21,8 @@ def index_text(places: Iterable[tuple[int, int]]) -> str:
 
 def offsets(home: str, name: str) -> tuple[int, ...]:
     """Return where a shard's records begin by its index; nothing if that is missing or damaged."""
-    path = index_path(home, name)
-    if storage.stamp(path) is None:
-        return ()
     try:
-        lines = storage.read(path)[0].decode("ascii").splitlines()
+        lines = storage.read(index_path(home, name))[0].decode("ascii").splitlines()
         return tuple(int(offset) for offset, _ in map(str.split, lines))
     except (ValueError, NoFileError):
         return ()

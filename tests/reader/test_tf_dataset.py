@@ -633,6 +633,18 @@ def test_a_store_is_asked_for_many_records_at_a_time(built, monkeypatch):
     assert several.is_set()
 
 
+def test_the_first_record_of_a_split_is_read_once_to_open_it(built, monkeypatch):
+    plain, seen = storage.read_part, []
+
+    def read(path, offset, size):
+        seen.append((os.path.basename(path).partition("-")[0], offset))
+        return plain(path, offset, size)
+
+    monkeypatch.setattr(storage, "read_part", read)
+    dsbuild.tf_dataset(built, "val+train")
+    assert sorted(split for split, offset in seen if offset == 0) == ["train", "val"]
+
+
 @pytest.mark.parametrize(("cache", "threads"), [(False, 6), (True, 20), ("decoded", 20)])
 def test_more_threads_than_cores_wait_for_a_store(built, tmp_path, monkeypatch, cache, threads):
     url = "memory://waiting/tf"

@@ -65,10 +65,11 @@ class Structure:
         With `as_supervised` they are tuples: image, label, and the extras that were asked for.
         Raises PlanError if some splits have labels and others do not.
         """
-        path, first = data.folder.path, data[0]
+        path, firsts = data.folder.path, _firsts(data)
+        first = next(iter(firsts.values()))
         names = {role: first.name(role) for role in first.roles}
         label = next((role for role in ("label", "class") if role in names), "")
-        for split, sample in _firsts(data).items():
+        for split, sample in firsts.items():
             if bool(label) != ("label" in sample):
                 raise PlanError(
                     f"{path}: found labels in some splits and none in others, such as {split}; "
@@ -104,7 +105,7 @@ class Structure:
             _size(data.folder),
             ("image", "label", *asked) if as_supervised else None,
             data.folder.manifest is not None,
-            labels.kind(_firsts(data).values()),
+            labels.kind(firsts.values()),
             deep.bands(first),
             () if as_supervised else deep.aligned(first),
         )
@@ -146,10 +147,10 @@ class Structure:
 
 
 def _firsts(data: Reader) -> dict[str, Sample]:
-    """Return the first sample of each split."""
-    starts = np.cumsum((0, *data.blocks[:-1])).tolist()
-    splits = [split_of(data.records.place(int(data.picks[start]))[0]) for start in starts]
-    firsts = dict(zip(reversed(splits), reversed(starts), strict=True))
+    """Return the first sample of each split, in the order of their samples."""
+    firsts: dict[str, int] = {}
+    for start in np.cumsum((0, *data.blocks[:-1])).tolist():
+        firsts.setdefault(split_of(data.records.place(int(data.picks[start]))[0]), start)
     return {split: data[start] for split, start in firsts.items()}
 
 
