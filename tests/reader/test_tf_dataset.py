@@ -614,21 +614,27 @@ def test_objects_of_a_store(built):
             np.testing.assert_array_equal(one[name], other[name])
 
 
-def test_a_store_is_asked_for_many_records_at_a_time(built, monkeypatch):
-    url = "memory://ahead/tf"
-    stores.upload(pathlib.Path(built), url)
-    data = dsbuild.tf_dataset(url, "train", seed=1, window=4)
+def together(monkeypatch, count):
+    """Let reads wait until so many wait at a time; return the event that tells it."""
     plain, now, several = storage.read_part, [], threading.Event()
 
-    def together(*place):
+    def read(*place):
         now.append(place)
-        if len(now) > 4:
+        if len(now) >= count:
             several.set()
         several.wait(20)
         now.remove(place)
         return plain(*place)
 
-    monkeypatch.setattr(storage, "read_part", together)
+    monkeypatch.setattr(storage, "read_part", read)
+    return several
+
+
+def test_a_store_is_asked_for_many_records_at_a_time(built, monkeypatch):
+    url = "memory://ahead/tf"
+    stores.upload(pathlib.Path(built), url)
+    data = dsbuild.tf_dataset(url, "train", seed=1, window=4)
+    several = together(monkeypatch, 5)
     assert sorted(names(data)) == sorted(keys(built, "train"))
     assert several.is_set()
 
@@ -654,17 +660,7 @@ def test_more_threads_than_cores_wait_for_a_store(built, tmp_path, monkeypatch, 
     folder = tmp_path if cache == "decoded" else None
     data = dsbuild.tf_dataset(url, "train", cache=cache, cache_folder=folder)
     assert data.options().threading.private_threadpool_size == threads
-    plain, now, several = storage.read_part, [], threading.Event()
-
-    def together(*place):
-        now.append(place)
-        if len(now) == 4:
-            several.set()
-        several.wait(20)
-        now.remove(place)
-        return plain(*place)
-
-    monkeypatch.setattr(storage, "read_part", together)
+    several = together(monkeypatch, 4)
     assert names(data) == keys(built, "train")
     assert several.is_set()
 
