@@ -63,6 +63,12 @@ class Folder:
         """The content of manifest.json, None if there is none or the path is a single file's."""
         return None if self.is_file else read_bytes(storage.join(self.path, names.NAME))
 
+    def fetch(self) -> None:
+        """Read manifest and schema, from a store both at once, if they were not read before."""
+        documents = ("schema_bytes",) if self.is_file else ("manifest_bytes", "schema_bytes")
+        for _ in storage.at_once(self.path, functools.partial(getattr, self), documents):
+            pass
+
     @functools.cached_property
     def manifest(self) -> Manifest | None:
         """The manifest; None if there is none, or the path is that of a single file.

@@ -28,12 +28,14 @@ def offsets(home: str, name: str) -> tuple[int, ...]:
         return ()
 
 
-def bounds(path: str) -> list[tuple[int, int]]:
+def bounds(path: str, stamp: "storage.Stamp | None" = None) -> list[tuple[int, int]]:
     """Return where each record of a file begins and ends, by its index.
 
-    Returns nothing if the file or the index is missing, or the index does not fit the file.
+    `stamp` is the file's, if it is known. Returns nothing if the file or the index is missing, or
+    the index does not fit the file.
     """
-    starts, stamp = offsets(*os.path.split(path)), storage.stamp(path)
+    starts = offsets(*os.path.split(path))
+    stamp = stamp or storage.stamp(path)
     if stamp is None or starts[:1] != (0,):
         return []
     places = list(zip(starts, (*starts[1:], stamp.size), strict=True))

@@ -16,7 +16,8 @@ from dsbuild.storage.spool import batches
 
 _PART = 1 << 20  # bytes of neighbouring records in a request; a larger record has its own
 _HELD = 32 << 20  # bytes that are fetched ahead, or being fetched
-_WIDTH = 64  # requests at a time
+_WIDTH = 64  # requests at a time; as many more wait for a thread that has no need to be woken
+_FULL = 0.75  # share of both from which on none are asked for: the next ones are asked for together
 _LOOK = 256  # records whose files are known in advance
 
 
@@ -86,14 +87,9 @@ class Ahead(Iterator[Callable[[], tfrecord.Record]]):
         self._coming = _neighbours(records, _indexed(records, numbers, self._pool))
 
     def __next__(self) -> Callable[[], tfrecord.Record]:
-        while len(self._groups) < _WIDTH and self._held < _HELD:
-            if (places := next(self._coming, None)) is None:
-                break
-            file, begin = places[0].file, places[0].offset
-            size = sum(place.size for place in places)
-            data = self._pool.submit(self._records.part, file, begin, size)
-            self._groups.append(_Group(collections.deque(places), begin, data))
-            self._held += size
+        if self._short(_FULL):
+            while self._short(1) and (places := next(self._coming, None)) is not None:
+                self._submit(places)
         if not self._groups:
             raise StopIteration
         group = self._groups[0]
@@ -102,6 +98,17 @@ class Ahead(Iterator[Callable[[], tfrecord.Record]]):
         if not group.places:
             self._groups.popleft()
         return functools.partial(_wait, self._records, place, group.begin, group.data)
+
+    def _short(self, share: float) -> bool:
+        """Tell whether less than this share of what may be fetched ahead is."""
+        return len(self._groups) < share * 2 * _WIDTH and self._held < share * _HELD
+
+    def _submit(self, places: list[_Place]) -> None:
+        file, begin = places[0].file, places[0].offset
+        size = sum(place.size for place in places)
+        data = self._pool.submit(self._records.part, file, begin, size)
+        self._groups.append(_Group(collections.deque(places), begin, data))
+        self._held += size
 
 
 def _neighbours(records: Records, numbers: Iterable[int]) -> Iterator[list[_Place]]:
@@ -122,13 +129,27 @@ def _neighbours(records: Records, numbers: Iterable[int]) -> Iterator[list[_Plac
 
 
 def _indexed(records: Records, numbers: Iterable[int], pool: ThreadPoolExecutor) -> Iterator[int]:
-    """Yield numbers after fetching the indexes of their files, many at a time."""
+    """Yield numbers once the indexes of their files are there, fetched one batch ahead."""
     known: set[int] = set()
-    for some in batches(numbers, _LOOK):
+    coming: collections.deque[tuple[list[int], list[Future[Any]]]] = collections.deque()
+
+    def submit(some: list[int]) -> None:
         files = {records.file(number) for number in some} - known
-        futures.wait([pool.submit(records.index, file) for file in files])
-        known |= files
-        yield from some
+        known.update(files)
+        coming.append((some, [pool.submit(records.index, file) for file in files]))
+
+    for some in batches(numbers, _LOOK):
+        submit(some)
+        if len(coming) > 1:
+            yield from _ready(*coming.popleft())
+    while coming:
+        yield from _ready(*coming.popleft())
+
+
+def _ready(some: list[int], indexes: list[Future[Any]]) -> list[int]:
+    """Return numbers once their indexes have been fetched, or could not be."""
+    futures.wait(indexes)
+    return some
 
 
 def _wait(records: Records, place: _Place, begin: int, data: Future[bytes]) -> tfrecord.Record:

@@ -6,6 +6,8 @@ from typing import Literal, overload
 
 import numpy as np
 
+from dsbuild import storage
+from dsbuild.extras import Chosen
 from dsbuild.extras import parse as parse_extra
 from dsbuild.format.folder import Folder, PathLike
 from dsbuild.reader import caching, records, splits
@@ -83,6 +85,16 @@ def open(
       ('2007_000000', (44, 60, 3), (44, 60))
     """
     folder = Folder.of(path)
+    with storage.listed_once(folder.path):
+        folder.fetch()
+        reader = _opened(folder, split, check, tuple(map(parse_extra, extras)))
+    reader = reader if classes is None else reader.having(classes)
+    planes = [one.name for one in reader.extras]
+    reader = caching.kept(reader, planes, cache, cache_folder, cache_size)
+    return Pairs(reader) if as_supervised else reader
+
+
+def _opened(folder: Folder, split: str | None, check: str, extras: tuple[Chosen, ...]) -> Reader:
     found = records.find(folder)
     counts = {name: sum(files.values()) for name, files in found.items()}
     wanted = splits.ranges("+".join(counts) if split is None else split, counts)
@@ -93,7 +105,7 @@ def open(
         files |= found[one.split]
     ranges = [range(starts[r.split] + r.start, starts[r.split] + r.stop) for r in wanted]
     picks = ranges[0] if len(ranges) == 1 else np.concatenate(ranges).astype(np.int64)
-    reader = Reader(
+    return Reader(
         Records(tuple(files), tuple(files.values()), check),
         picks,
         folder.classes,
@@ -101,12 +113,8 @@ def open(
         folder.palette,
         folder.names,
         folder,
-        tuple(map(parse_extra, extras)),
+        extras,
     )
-    reader = reader if classes is None else reader.having(classes)
-    planes = [one.name for one in reader.extras]
-    reader = caching.kept(reader, planes, cache, cache_folder, cache_size)
-    return Pairs(reader) if as_supervised else reader
 
 
 def kfold(path: PathLike, count: int, split: str = "train") -> tuple[tuple[str, str], ...]:

@@ -170,7 +170,7 @@ def _index(path: str, stamp: Stamp | None) -> np.ndarray:
     if stamp is None:
         what = remedy(path, "build or fetch it again")
         raise ShardError(f"{path}: there is no such file; {what}")
-    found = np.array(bounds(path), np.int64).reshape(-1, 2)
+    found = np.array(bounds(path, stamp) or bounds(path), np.int64).reshape(-1, 2)
     if len(found):
         found[:, 1] -= found[:, 0]
         return found

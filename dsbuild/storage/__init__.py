@@ -7,6 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dsbuild.storage.asking import at_once
     from dsbuild.storage.atomic import UNSYNCED
     from dsbuild.storage.files import (
         LARGEST,
@@ -63,6 +64,7 @@ __all__ = [
     "Stamp",
     "Urgent",
     "ahead",
+    "at_once",
     "behind",
     "carried",
     "entries",
@@ -110,6 +112,7 @@ _OF = {
     "UNSYNCED": "atomic",
     "Group": "several",
     "Some": "glance",
+    "at_once": "asking",
     "behind": "write_behind",
     "listed_once": "listings",
     "missing": "glance",

@@ -30,8 +30,12 @@ def ahead(urls: Iterable[str], fetch: Read) -> Iterator[Read]:
     count = total = 0  # of files that were read, and of their bytes
 
     def fill() -> None:
-        width = max(2, min(WIDTH, _HELD * count // max(total, 1))) if count else min(_FIRST, WIDTH)
-        while len(awaited) < width and (url := next(coming, None)) is not None:
+        most = min(_FIRST, WIDTH)
+        if count:  # as many more as WIDTH wait for a thread that has no need to be woken
+            most = max(2, min(2 * WIDTH, _HELD * count // max(total, 1)))
+        if len(awaited) > most - max(1, most // 4):
+            return  # later, some together
+        while len(awaited) < most and (url := next(coming, None)) is not None:
             if url not in awaited:
                 awaited[url] = pool.submit(functools.partial(fetch, url))
 

@@ -1,14 +1,13 @@
 """Write several files of one place, each completely or not at all, in less time than one by one."""
 
 import contextlib
-import contextvars
-import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from dsbuild.storage import files, local
+from dsbuild.storage.asking import at_once
 
 
 @dataclass(frozen=True)
@@ -19,30 +18,13 @@ class Group:
 
     def write_all(self, contents: Mapping[str, bytes]) -> None:
         """Write small files; to a store in parallel."""
-        if len(contents) > 1 and files.is_remote(next(iter(contents))):
-            self._at_once(contents)
-            return
-        for path, data in contents.items():
-            self.write(path, data)
+        for _ in at_once(next(iter(contents), ""), lambda one: self.write(*one), contents.items()):
+            pass
 
     def write(self, path: str, data: bytes) -> None:
         """Write a small file."""
         with self.writing(path) as file:
             file.write(data)
-
-    def _at_once(self, contents: Mapping[str, bytes]) -> None:
-        from dsbuild.storage.threads import threads  # here: `--help` needs no threads
-
-        with threads(len(contents), "dsbuild-write") as pool:
-            # Threads start with an empty context; the lock that covers the writes is in this one.
-            tasks = [
-                pool.submit(
-                    functools.partial(contextvars.copy_context().run, self.write, path, data)
-                )
-                for path, data in contents.items()
-            ]
-            for task in tasks:
-                pool.result(task)
 
 
 @contextlib.contextmanager
