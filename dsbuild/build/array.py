@@ -18,7 +18,7 @@ from dsbuild import fields, storage
 from dsbuild.build import audit as audits
 from dsbuild.build import output, plan_files, run, tasks
 from dsbuild.build.audit import Audit
-from dsbuild.build.opening import Note, opened
+from dsbuild.build.opening import Note, allowed, locked
 from dsbuild.build.request import Request
 from dsbuild.build.shard import Outcome
 from dsbuild.build.tasks import Shards
@@ -59,7 +59,8 @@ def plan(request: Request, audit: Audit, note: Note = lambda _: None) -> int:
     0 if the folder is already finished by this very plan. The shares check existing shards.
     """
     out, planned = request.out, audit.splits
-    with opened(request, audit, note) as others:
+    with locked(request, audit, note), storage.listed_once(*output.places(out)):
+        others = allowed(request, audit, note)
         if run.is_whole(out, planned):
             return 0
         run.prepare(request, planned, others, note)

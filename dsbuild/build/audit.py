@@ -26,11 +26,12 @@ _PNG, _JPEG = 1.5, 0.3  # bytes per pixel of tiles, roughly
 
 
 class Entry(NamedTuple):
-    """A planned shard: its name, number of samples, digest of its plan, number of files."""
+    """A planned shard: name, number of samples, digest and bytes of its plan, number of files."""
 
     name: str
     samples: int
     digest: str
+    bytes: int
     files: int
 
 
@@ -85,9 +86,9 @@ class Planned:
         """Its plan as it is written, without the samples."""
         entries, lines, size = [], hashlib.sha256(), 0
         for shard, offset in plan_files.offsets(self.plans()):
-            lines.update(shard.line(offset).encode())
+            lines.update(line := shard.line(offset).encode())
             files = sum(len(sample.files) for sample in shard.samples)
-            entries.append(Entry(shard.name, len(shard.samples), shard.digest, files))
+            entries.append(Entry(shard.name, len(shard.samples), shard.digest, len(line), files))
             size = offset + shard.size()
         return Written(tuple(entries), lines.hexdigest(), size)
 
@@ -166,8 +167,7 @@ def audit(request: Request) -> Audit:
             )
     chosen = tuple(dict.fromkeys(request.splits or there))
     for split in chosen:
-        reason = split_names.refusal(split)
-        if reason:
+        if reason := split_names.refusal(split):
             raise LayoutError(
                 f"{root}: {reason}; rename its list or folder, or name the others with --split"
             )

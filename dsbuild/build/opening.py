@@ -19,23 +19,24 @@ _TRIED = 4  # samples of a split that are encoded before --overwrite removes any
 
 
 @contextlib.contextmanager
-def opened(request: Request, audit: Audit, note: Note) -> Iterator[Mapping[str, Any]]:
-    """Lock an output folder for a build; give the manifest's entries of splits left alone.
+def locked(request: Request, audit: Audit, note: Note) -> Iterator[None]:
+    """Hold the lock of an output folder for a build; raise a DsbuildError if the audit forbids it.
 
-    Raises a DsbuildError if the audit or the folder forbids the build.
+    Nothing in the folder may change before `allowed` returns.
     """
     out = request.out
     audit.refuse(skip=request.on_error == "skip", accept=request.accept)
     if storage.stamp(out) and not storage.is_folder(out):
         raise StorageError(f"{out}: found a file, expected a folder; name another OUT")
     with storage.lock(output.state(out, "lock"), note):
-        with storage.listed_once(*output.places(out)):
-            others = _allowed(request, audit, note)
-        yield others
+        yield
 
 
-def _allowed(request: Request, audit: Audit, note: Note) -> Mapping[str, Any]:
-    """Raise a DsbuildError if the folder forbids the build; remove what --overwrite replaces."""
+def allowed(request: Request, audit: Audit, note: Note) -> Mapping[str, Any]:
+    """Return the entries of splits that a build leaves alone; remove what --overwrite replaces.
+
+    Raises a DsbuildError if the folder forbids the build.
+    """
     out, splits = request.out, [planned.split for planned in audit.splits]
     output.sweep(out)
     output.refuse_strangers(out, splits)

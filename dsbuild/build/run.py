@@ -14,7 +14,7 @@ from dsbuild import storage
 from dsbuild.build import output, plan_files, tasks
 from dsbuild.build.audit import Audit, Planned
 from dsbuild.build.finishing import describe, finish, left_out, tell
-from dsbuild.build.opening import Note, opened, publish, surplus
+from dsbuild.build.opening import Note, allowed, locked, publish, surplus
 from dsbuild.build.recipe import Recipe
 from dsbuild.build.request import Request
 from dsbuild.build.shard import Standing, versions
@@ -31,10 +31,7 @@ __all__ = [
     "describe",
     "finish",
     "left_out",
-    "opened",
     "prepare",
-    "publish",
-    "surplus",
     "tell",
 ]
 
@@ -87,13 +84,15 @@ def build(
             return None
     else:
         _ = engine.workers  # so that a cluster that is not ready is reported before any change
-    with opened(request, audit, note) as others:
-        if isinstance(engine, Completing):
-            with storage.listed_once(*output.places(out)):
-                prepare(request, planned, others, note)
-            return engine.complete(request, names, _shards(out, planned), note)
+    with locked(request, audit, note):
         with storage.listed_once(*output.places(out)):
-            kept = _kept(request, planned, others, engine, note)
+            others = allowed(request, audit, note)
+            if isinstance(engine, Completing):
+                prepare(request, planned, others, note)
+            else:
+                kept = _kept(request, planned, others, engine, note)
+        if isinstance(engine, Completing):
+            return engine.complete(request, names, _shards(out, planned), note)
         todo = {shard.name for one in planned for shard in one.shards} - kept.keys()
         left = _shards(out, planned, todo)
         title = "building " + ", ".join(names)
@@ -130,10 +129,12 @@ def _shards(out: str, planned: Sequence[Planned], names: Collection[str] | None 
     chosen = [entry for entry in entries if names is None or entry.name in names]
 
     def each() -> Iterator[plan_files.Place]:
-        places = tasks.places(out, [one.split for one in planned])
-        for entry, place in zip(entries, places, strict=True):
-            if names is None or entry.name in names:
-                yield place
+        for one in planned:
+            path, offset = plan_files.path(out, one.split), 0
+            for entry in one.shards:
+                if names is None or entry.name in names:
+                    yield plan_files.Place(path, offset, entry.bytes)
+                offset += entry.bytes
 
     return Shards(len(chosen), sum(entry.samples for entry in chosen), each)
 

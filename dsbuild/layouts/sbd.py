@@ -35,8 +35,9 @@ PLACES = ("", *(f"{up}/{name}" for up in ("..", "../..") for name in _BESIDE))
 
 def place(root: str, name: str = "") -> str:
     """Return the path of SBD's file or folder with this name, relative to root: beside cls."""
-    for above in PLACES:
-        if storage.is_folder(storage.join(root, above, LABELS[0])):
+    paths = [storage.join(root, above, LABELS[0]) for above in PLACES]
+    for above, there in zip(PLACES, storage.at_once(root, storage.is_folder, paths), strict=True):
+        if there:
             return posixpath.join(above, name)
     return name
 

@@ -39,13 +39,13 @@ def _augmented(root: str, folder: str) -> str:
 
     An archive may hold a folder of its own name, so that the labels are one deeper.
     """
-    for above in _AUG:
-        path = posixpath.join(above, folder)
-        if not storage.is_folder(storage.join(root, path)):
-            continue
-        inner = posixpath.join(path, folder)
-        return inner if storage.is_folder(storage.join(root, inner)) else path
-    return folder
+    paths = [posixpath.join(above, folder) for above in _AUG]
+    there = storage.at_once(root, lambda path: storage.is_folder(storage.join(root, path)), paths)
+    path = next((path for path, found in zip(paths, there, strict=True) if found), None)
+    if path is None:
+        return folder
+    inner = posixpath.join(path, folder)
+    return inner if storage.is_folder(storage.join(root, inner)) else path
 
 
 def named(root: str, kind: str) -> Place:
@@ -62,10 +62,10 @@ def named(root: str, kind: str) -> Place:
 
 def have(root: str, keys: list[str]) -> dict[str, set[str]]:
     """Return the keys that have labels, by kind."""
-    labelled = {}
     deep = [key for key in keys if "/" in key]
     flat = {key for key in keys if "/" not in key} if deep else {*keys}
-    for kind in FOLDERS:
+
+    def labelled(kind: str) -> set[str]:
         folder, extension = place(root, kind)
         stems = {
             composed(name.removesuffix(extension))
@@ -73,8 +73,9 @@ def have(root: str, keys: list[str]) -> dict[str, set[str]]:
             if name.endswith(extension)
         }
         below = (key for key in deep if storage.stamp(storage.join(root, folder, key + extension)))
-        labelled[kind] = (flat & stems) | {*below}
-    return labelled
+        return (flat & stems) | {*below}
+
+    return dict(zip(FOLDERS, storage.at_once(root, labelled, FOLDERS), strict=True))
 
 
 def choose(root: str, split: str, keys: list[str], *, wide: bool) -> Place | None:
