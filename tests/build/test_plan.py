@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsbuild.build import plan, plan_files
+from dsbuild.build import plan, plan_files, run, tasks
 from dsbuild.build.audit import audit
 from dsbuild.build.recipe import Recipe
 from dsbuild.build.run import prepare
@@ -126,6 +126,19 @@ def test_plans_are_read_from_their_places(tmp_path):
         shard.name: shard.samples for shard in plans
     }
     assert plan_files.splits(out) == {"train"}
+
+
+def test_the_places_of_shards_are_known_without_reading_the_plan(voc, out):
+    request = requested(voc, out, shards=3)
+    planned = audit(request).splits
+    prepare(request, planned, {}, lambda _: None)
+    found = list(run._shards(out, planned).each())
+    assert found == list(tasks.places(out, [one.split for one in planned]))
+    names = [plan_files.read(place).name for place in found]
+    some = {names[1], names[4]}
+    left = run._shards(out, planned, some)
+    assert [plan_files.read(place).name for place in left.each()] == sorted(some, key=names.index)
+    assert (left.count, len(found)) == (2, 3 * len(planned))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dsbuild import storage
 from dsbuild.errors import ImageError, LayoutError
 from dsbuild.format import manifest
 from dsbuild.layouts.voc import FOLDERS, Voc
@@ -398,7 +399,7 @@ def test_sbd_labels_are_found(voc, where):
     assert next(Voc(labels="sbd").samples(voc, "val")).label == f"{where}/2007_000012.mat"
 
 
-@pytest.mark.parametrize(
+AUGMENTED_PLACES = pytest.mark.parametrize(
     "where",
     [
         "SegmentationClassAug",
@@ -408,6 +409,20 @@ def test_sbd_labels_are_found(voc, where):
         "../VOCaug/dataset/SegmentationClassAug",
     ],
 )
+
+
+@AUGMENTED_PLACES
+def test_augmented_labels_are_found_on_a_store(where):
+    root = "memory://augmented/data/VOC2012"
+    storage.remove_folder("memory://augmented")
+    files = ("ImageSets/Segmentation/aug.txt", "JPEGImages/a.jpg", f"{where}/a.png")
+    storage.write_all({f"{root}/{name}": b"a" for name in files})
+    assert [sample.label for sample in Voc().samples(root, "aug")] == [f"{where}/a.png"]
+    with storage.listed_once(root):
+        assert [sample.label for sample in Voc().samples(root, "aug")] == [f"{where}/a.png"]
+
+
+@AUGMENTED_PLACES
 @pytest.mark.parametrize("name", ["aug", "trainaug", "train_aug"])
 def test_augmented_labels_are_found(voc, where, name, out):
     root, source = pathlib.Path(voc), pathlib.Path(voc, "SegmentationClass")

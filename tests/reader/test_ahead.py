@@ -3,6 +3,9 @@
 import multiprocessing
 import os
 import pickle
+import secrets
+import threading
+import warnings
 
 import pytest
 
@@ -10,6 +13,8 @@ import dsbuild
 from dsbuild import storage
 from dsbuild.errors import ShardError
 from dsbuild.reader import ahead
+from dsbuild.reader.records import Records
+from dsbuild.storage import clients
 from tests.support.runs import content
 
 
@@ -54,6 +59,61 @@ def test_neighbours_are_one_request(places, monkeypatch):
     found = len(list(data))
     asked = [place for place in asked if place[0].endswith("tfrecord")]
     assert len(asked) == 3 < found, asked
+
+
+def test_samples_do_not_wait_for_the_indexes_of_later_files(places, monkeypatch):
+    monkeypatch.setattr(ahead, "_LOOK", 2)
+    monkeypatch.setattr(ahead, "_HELD", 1)
+    monkeypatch.setattr(ahead, "_PART", 1)
+    expected = seen(dsbuild.open(places[0], "train"))
+    last, asked, go, plain = 2, threading.Event(), threading.Event(), Records.index
+
+    def index(records, file):
+        if file == last:
+            asked.set()
+            assert go.wait(30)
+        return plain(records, file)
+
+    monkeypatch.setattr(Records, "index", index)
+    data = dsbuild.open(places[1], "train")
+    before = sum(data.records.counts[:last])
+    waits = data.records.ahead(range(len(data)))
+    # The batch before the one that begins with the last file.
+    early = [next(waits)().data for _ in range(before // 2 * 2 - 2)]
+    assert asked.wait(30)
+    go.set()
+    assert len(early) + len(list(waits)) == len(expected)
+
+
+def test_a_folder_is_opened_with_few_requests_in_a_row(places, monkeypatch):
+    asked, plain = [], clients.ask
+
+    def ask(url, done, *rest):
+        asked.append((done, url.removeprefix(places[1])))
+        return plain(url, done, *rest)
+
+    monkeypatch.setattr(clients, "ask", ask)
+    data = dsbuild.open(places[1], "train")
+    first, *documents = asked
+    assert first == ("listed", "")
+    assert sorted(documents) == [("read", "/manifest.json"), ("read", "/schema.json")]
+    asked.clear()
+    assert len(list(data.epoch())) == len(data)
+    # Per shard: its index, the last record's length, to see that it fits, and the records.
+    assert len(asked) == 3 * len(data.records.paths)
+
+
+def test_a_folder_that_is_built_again_meanwhile_is_read_without_a_warning(voc, places, run):
+    url = f"memory://{secrets.token_hex(4)}"  # indexes are remembered by path and stamp
+    storage.write_all({f"{url}/{name}": file for name, file in content(places[0]).items()})
+    data = dsbuild.open(url, "train")
+    options = ("--shards", "3", "--workers", "1", "--overwrite", "--extra", "laplacian")
+    assert run("voc", voc, places[0], *options).exit_code == 0
+    storage.write_all({f"{url}/{name}": file for name, file in content(places[0]).items()})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = seen(data.epoch())
+    assert found == seen(dsbuild.open(places[0], "train"))
 
 
 def test_an_epoch_is_left_and_resumed(places):
