@@ -71,19 +71,27 @@ class _Group(NamedTuple):
     data: Future[bytes]
 
 
+def requesting(owner: object) -> ThreadPoolExecutor:
+    """Return threads for requests, whose waits end with their owner."""
+    done = threading.Event()
+    weakref.finalize(owner, done.set)  # nobody needs the answers then
+    return ThreadPoolExecutor(_WIDTH, "dsbuild-records", patience.heed, (done,))
+
+
 class Ahead(Iterator[Callable[[], tfrecord.Record]]):
     """Records in the order in which they will be used, each as a function that waits for it.
 
     One thread takes them, and any may wait. A function raises what reading the record alone would.
+    `pool` is of `requesting`, for several such iterators one after another; by default a new one.
     """
 
-    def __init__(self, records: Records, numbers: Iterable[int]) -> None:
+    def __init__(
+        self, records: Records, numbers: Iterable[int], pool: ThreadPoolExecutor | None = None
+    ) -> None:
         self._records = records
         self._groups: collections.deque[_Group] = collections.deque()
         self._held = 0
-        done = threading.Event()
-        self._pool = ThreadPoolExecutor(_WIDTH, "dsbuild-records", patience.heed, (done,))
-        weakref.finalize(self, done.set)  # nobody needs the answers then
+        self._pool = pool or requesting(self)
         self._coming = _neighbours(records, _indexed(records, numbers, self._pool))
 
     def __next__(self) -> Callable[[], tfrecord.Record]:
@@ -157,6 +165,7 @@ def _wait(records: Records, place: _Place, begin: int, data: Future[bytes]) -> t
         found = data.result()
     except StorageError:
         return records[place.number]  # perhaps only its neighbours could not be read
-    frame = found[place.offset - begin :][: place.size]
+    at = place.offset - begin
+    frame = found[at : at + place.size]
     path, check = records.paths[place.file], records.check == "crc"
     return tfrecord.framed(frame, path, place.inner, place.offset, place.size, check)

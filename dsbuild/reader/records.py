@@ -73,13 +73,16 @@ class Records:
         offset, size = self.index(file)[inner].tolist()
         return file, inner, offset, size
 
-    def ahead(self, numbers: Iterable[int]) -> Iterator[Callable[[], tfrecord.Record]]:
+    def ahead(
+        self, numbers: Iterable[int], pool: ThreadPoolExecutor | None = None
+    ) -> Iterator[Callable[[], tfrecord.Record]]:
         """Yield a function for each record, which returns it or raises as `[]` does.
 
-        From a store the next records are fetched in advance, neighbours in one request.
+        From a store the next records are fetched in advance, neighbours in one request, by threads
+        of `pool` or new ones.
         """
         if self.remote:
-            return Ahead(self, numbers)
+            return Ahead(self, numbers, pool)
         return (functools.partial(self.__getitem__, number) for number in numbers)
 
     @property

@@ -22,8 +22,7 @@ from tests.support.runs import content
 def places(voc, out, run, monkeypatch):
     """A local folder, and a copy of it in a store."""
     assert run("voc", voc, out, "--shards", "3", "--workers", "1").exit_code == 0
-    url = "memory://ahead/out"
-    storage.remove_folder(url)
+    url = f"memory://{secrets.token_hex(4)}/out"  # indexes are remembered by path and stamp
     storage.write_all({f"{url}/{name}": data for name, data in content(out).items()})
     return str(out), url
 
@@ -104,8 +103,7 @@ def test_a_folder_is_opened_with_few_requests_in_a_row(places, monkeypatch):
 
 
 def test_a_folder_that_is_built_again_meanwhile_is_read_without_a_warning(voc, places, run):
-    url = f"memory://{secrets.token_hex(4)}"  # indexes are remembered by path and stamp
-    storage.write_all({f"{url}/{name}": file for name, file in content(places[0]).items()})
+    url = places[1]
     data = dsbuild.open(url, "train")
     options = ("--shards", "3", "--workers", "1", "--overwrite", "--extra", "laplacian")
     assert run("voc", voc, places[0], *options).exit_code == 0

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from dsbuild import engines
 from dsbuild.errors import DsbuildError
+from dsbuild.reader.ahead import requesting
 from dsbuild.reader.records import Records
 from dsbuild.reader.tf.order import Run
 from dsbuild.reader.tf.python import call, insist, plain
@@ -44,6 +45,7 @@ class Source:
         # While they wait for a store, their threads do nothing else; on a disk nobody waits.
         self.waiting = engines.cores() + _MORE if records.remote else 0
         self._parallel = self.waiting or tf.data.AUTOTUNE
+        self._pool = requesting(self)  # no thread starts before there is a request
 
     @functools.cached_property
     def _places(self) -> tuple[tf.Tensor, ...]:
@@ -96,7 +98,7 @@ class Source:
         return np.array(records, object), np.array(errors, object)
 
     def _pairs(self, picks: Iterable[int]) -> Iterator[tuple[bytes, bytes]]:
-        for pick, wait in zip(picks, self._records.ahead(picks), strict=True):
+        for pick, wait in zip(picks, self._records.ahead(picks, self._pool), strict=True):
             try:
                 yield wait().data, b""
             except DsbuildError as error:
