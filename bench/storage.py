@@ -18,7 +18,7 @@ from statistics import median
 from build import SHARDS, make_tree
 
 CHILD, READ = "_child", "_read"
-WIDTH = 64  # that of dsbuild.storage.prefetch; other widths are set only in the child
+WIDTH = 128  # that of dsbuild.storage.prefetch; other widths are set only in the child
 FEW = 300  # samples for the table of widths
 
 
@@ -140,7 +140,7 @@ def main() -> None:
             few = min(FEW, options.samples)
             rows |= {
                 ("store to store", 1, width, few): (url, f"s3://files/w{width}")
-                for width in (1, 8, 16, 32, 64)
+                for width in (1, 8, 16, 32, 64, 128)
             }
             times: dict[tuple, list[float]] = {row: [] for row in rows}
             for turn in range(options.rounds + 1):

@@ -16,7 +16,7 @@ from dsbuild.storage.spool import batches
 
 _PART = 1 << 20  # bytes of neighbouring records in a request; a larger record has its own
 _HELD = 32 << 20  # bytes that are fetched ahead, or being fetched
-_WIDTH = 64  # requests at a time; as many more wait for a thread that has no need to be woken
+_WIDTH = 128  # requests at a time; as many more wait for a thread that has no need to be woken
 _FULL = 0.75  # share of both from which on none are asked for: the next ones are asked for together
 _LOOK = 256  # records whose files are known in advance
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 Read = Callable[[str], tuple[bytes, Stamp]]
-WIDTH = 64  # requests at a time, at most; bench/METHOD.md compares other numbers
+WIDTH = 128  # requests at a time, at most; bench/METHOD.md compares other numbers
 _HELD = 32 << 20  # bytes that are fetched ahead, if files are as large as those before
 _FIRST = 16  # requests at a time until a size is known
 

@@ -110,8 +110,8 @@ def tf_dataset(
         raise PlanError(f"found share {index} of {count}, expected an index from 0 to count - 1")
     if not len(data):
         raise PlanError(f"{folder.path}: found no sample in {split!r}; name a part that has some")
+    source = Source(data.records, data.picks, portable)  # first: it reads all indexes at once
     structure = Structure.of(data, as_supervised)
-    source = Source(data.records, data.picks, portable)
     if portable:
         _check_portable(data, structure, cache)
 
