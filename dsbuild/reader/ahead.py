@@ -9,7 +9,7 @@ from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol
 
-from dsbuild.errors import StorageError
+from dsbuild.errors import DsbuildError, StorageError
 from dsbuild.format import tfrecord
 from dsbuild.storage import patience
 from dsbuild.storage.spool import batches
@@ -91,15 +91,15 @@ class Ahead(Iterator[Callable[[], tfrecord.Record]]):
         self._records = records
         self._groups: collections.deque[_Group] = collections.deque()
         self._held = 0
+        self._error: DsbuildError | None = None
         self._pool = pool or requesting(self)
         self._coming = _neighbours(records, _indexed(records, numbers, self._pool))
 
     def __next__(self) -> Callable[[], tfrecord.Record]:
         if self._short(_FULL):
-            while self._short(1) and (places := next(self._coming, None)) is not None:
-                self._submit(places)
+            self._fill()
         if not self._groups:
-            raise StopIteration
+            raise self._error or StopIteration
         group = self._groups[0]
         place = group.places.popleft()
         self._held -= place.size
@@ -110,6 +110,13 @@ class Ahead(Iterator[Callable[[], tfrecord.Record]]):
     def _short(self, share: float) -> bool:
         """Tell whether less than this share of what may be fetched ahead is."""
         return len(self._groups) < share * 2 * _WIDTH and self._held < share * _HELD
+
+    def _fill(self) -> None:
+        try:
+            while self._short(1) and (places := next(self._coming, None)) is not None:
+                self._submit(places)
+        except DsbuildError as error:  # of a later file: the records before it come first
+            self._error = error
 
     def _submit(self, places: list[_Place]) -> None:
         file, begin = places[0].file, places[0].offset
@@ -124,7 +131,12 @@ def _neighbours(records: Records, numbers: Iterable[int]) -> Iterator[list[_Plac
     found: list[_Place] = []
     size = 0
     for number in numbers:
-        place = _Place(number, *records.bounds(number))
+        try:
+            place = _Place(number, *records.bounds(number))
+        except DsbuildError:
+            if found:
+                yield found
+            raise
         last = found[-1] if found else place
         joined = (place.file, place.offset) == (last.file, last.offset + last.size)
         if found and not (joined and size + place.size <= _PART):

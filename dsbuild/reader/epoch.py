@@ -8,7 +8,7 @@ from concurrent import futures
 from typing import Any, Protocol
 
 from dsbuild import images
-from dsbuild.errors import ShardError
+from dsbuild.errors import DsbuildError, ShardError
 from dsbuild.reader.order import Order, Share
 from dsbuild.reader.sample import Sample
 
@@ -108,7 +108,7 @@ class Epoch(Iterator[Any]):
             self._fetched = self._samples.ahead(self._order[one] for one in left)
         try:
             return next(self._fetched)
-        except ShardError:  # of this sample's file, for which another request says it again
+        except DsbuildError:  # of this sample's file, for which another request says it again
             self._fetched = None
             return functools.partial(self._sample, place)
 

@@ -150,6 +150,26 @@ def test_a_file_that_is_gone_is_named_for_each_of_its_samples(places, threads):
     assert len(list(epoch)) == len(data) - first
 
 
+@pytest.mark.parametrize("threads", [0, 2])
+def test_a_later_file_that_is_gone_is_named_where_its_samples_would_come(
+    places, threads, monkeypatch
+):
+    monkeypatch.setattr(ahead, "_PART", 1)
+    expected = seen(dsbuild.open(places[0], "train"))
+    data = dsbuild.open(places[1], "train")
+    path, (first, gone, last) = data.records.paths[1], data.records.counts
+    storage.remove(path)
+    asked = asked_of(monkeypatch)
+    epoch = data.epoch(threads=threads)
+    assert seen([next(epoch) for _ in range(first)]) == expected[:first]
+    records = [place for place in asked if place[0] != path and place[2] > 12]
+    assert len(records) == len({*records})  # once, though the file is missed ahead of time
+    for _ in range(gone):
+        with pytest.raises(dsbuild.DsbuildError, match="00001-of-00003"):
+            next(epoch)
+    assert seen(epoch) == expected[-last:]
+
+
 @pytest.fixture
 def kept(places, tmp_path):
     """A folder of a store, read with a cache, and its samples."""
