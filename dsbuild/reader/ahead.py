@@ -71,10 +71,8 @@ class _Group(NamedTuple):
     data: Future[bytes]
 
 
-def requesting(owner: object) -> ThreadPoolExecutor:
-    """Return threads for requests, whose waits end with their owner."""
-    done = threading.Event()
-    weakref.finalize(owner, done.set)  # nobody needs the answers then
+def requesting(done: threading.Event) -> ThreadPoolExecutor:
+    """Return threads for requests, whose waits end when `done` is set."""
     return ThreadPoolExecutor(_WIDTH, "dsbuild-records", patience.heed, (done,))
 
 
@@ -82,7 +80,7 @@ class Ahead(Iterator[Callable[[], tfrecord.Record]]):
     """Records in the order in which they will be used, each as a function that waits for it.
 
     One thread takes them, and any may wait. A function raises what reading the record alone would.
-    `pool` is of `requesting`, for several such iterators one after another; by default a new one.
+    `pool` is of `requesting`, for several such iterators; by default each has threads of its own.
     """
 
     def __init__(
@@ -92,7 +90,9 @@ class Ahead(Iterator[Callable[[], tfrecord.Record]]):
         self._groups: collections.deque[_Group] = collections.deque()
         self._held = 0
         self._error: DsbuildError | None = None
-        self._pool = pool or requesting(self)
+        done = threading.Event()
+        weakref.finalize(self, done.set)  # nobody needs the answers then
+        self._pool = pool or requesting(done)
         self._coming = _neighbours(records, _indexed(records, numbers, self._pool))
 
     def __next__(self) -> Callable[[], tfrecord.Record]:

@@ -105,7 +105,8 @@ class Epoch(Iterator[Any]):
             return functools.partial(self._sample, place)
         if self._fetched is None:
             left = self._places[self._places.index(place) :]
-            self._fetched = self._samples.ahead(self._order[one] for one in left)
+            # Without a cycle of references, threads end as soon as the epoch is dropped.
+            self._fetched = self._samples.ahead(map(self._order.__getitem__, left))
         try:
             return next(self._fetched)
         except DsbuildError:  # of this sample's file, for which another request says it again

@@ -1,5 +1,6 @@
 """Reading a store ahead gives the samples of a local folder, in every order and after errors."""
 
+import gc
 import multiprocessing
 import os
 import pickle
@@ -168,6 +169,24 @@ def test_a_later_file_that_is_gone_is_named_where_its_samples_would_come(
         with pytest.raises(dsbuild.DsbuildError, match="00001-of-00003"):
             next(epoch)
     assert seen(epoch) == expected[-last:]
+
+
+def test_threads_end_with_their_epoch(places, monkeypatch):
+    for limit in ("_HELD", "_LOOK", "_PART"):
+        monkeypatch.setattr(ahead, limit, 1)  # so that most samples are still to be asked for
+    before = set(threading.enumerate())
+    epoch = dsbuild.open(places[1], "train").epoch(threads=2)
+    next(epoch)
+    started = {*threading.enumerate()} - before
+    assert any(one.name.startswith("dsbuild-records") for one in started)
+    gc.disable()  # by reference counts alone
+    try:
+        del epoch
+        for one in started:
+            one.join(10)
+    finally:
+        gc.enable()
+    assert not any(one.is_alive() for one in started)
 
 
 @pytest.fixture

@@ -1,3 +1,4 @@
+import gc
 import gzip
 import io
 import itertools
@@ -637,6 +638,19 @@ def test_a_store_is_asked_for_many_records_at_a_time(built, monkeypatch):
     several = together(monkeypatch, 5)
     assert sorted(names(data)) == sorted(keys(built, "train"))
     assert several.is_set()
+
+
+def test_datasets_of_a_store_share_their_threads(built):
+    """TensorFlow keeps a dataset's functions for ever, and would keep threads that they own."""
+    url = "memory://sharing/tf"
+    stores.upload(pathlib.Path(built), url)
+    before = set(threading.enumerate())
+    for _ in range(3):
+        assert names(dsbuild.tf_dataset(url, "train")) == keys(built, "train")
+    gc.collect()
+    new = [one.name for one in {*threading.enumerate()} - before]
+    new = [name for name in new if name.startswith("dsbuild-records")]
+    assert len(new) == len({*new})  # a second set of threads would have the names of the first
 
 
 def test_the_first_record_of_a_split_is_read_once_to_open_it(built, monkeypatch):

@@ -7,7 +7,10 @@ a text that says which it is.
 """
 
 import functools
+import os
+import threading
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -45,7 +48,6 @@ class Source:
         # While they wait for a store, their threads do nothing else; on a disk nobody waits.
         self.waiting = engines.cores() + _MORE if records.remote else 0
         self._parallel = self.waiting or tf.data.AUTOTUNE
-        self._pool = requesting(self)  # no thread starts before there is a request
 
     @functools.cached_property
     def _places(self) -> tuple[tf.Tensor, ...]:
@@ -98,7 +100,8 @@ class Source:
         return np.array(records, object), np.array(errors, object)
 
     def _pairs(self, picks: Iterable[int]) -> Iterator[tuple[bytes, bytes]]:
-        for pick, wait in zip(picks, self._records.ahead(picks, self._pool), strict=True):
+        pool = _requesting(os.getpid())
+        for pick, wait in zip(picks, self._records.ahead(picks, pool), strict=True):
             try:
                 yield wait().data, b""
             except DsbuildError as error:
@@ -126,6 +129,12 @@ class Source:
         path, *at = self._place(number)
         inner, offset = map(tf.strings.as_string, at)
         return tf.strings.join([path, ": record ", inner, " at byte ", offset])
+
+
+@functools.lru_cache(1)
+def _requesting(_process: int) -> ThreadPoolExecutor:
+    """Return a process's threads for requests, which all datasets share: TensorFlow frees none."""
+    return requesting(threading.Event())
 
 
 def caught(one: tf.data.Dataset) -> tf.Tensor:
