@@ -111,11 +111,8 @@ class Records:
 
     def indexes(self) -> list[np.ndarray]:
         """Return what `index` does for all files; a store is asked for many at a time."""
-        files = range(len(self.paths))
-        if not self.remote:
-            return [self.index(file) for file in files]
-        with ThreadPoolExecutor(min(len(files), 64)) as pool:
-            return list(pool.map(self.index, files))
+        place = next(iter(self.paths), "")
+        return list(storage.at_once(place, self.index, range(len(self.paths))))
 
     def place(self, number: int) -> tuple[str, int]:
         """Return the file of a record, and its number there."""
